@@ -8,15 +8,15 @@ import type { RpcRequest } from './rpc.ts';
 
 const codes = Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]];
 
-export const acceptedEvent = z.object({
+const acceptedEvent = z.object({
   session: z.string(),
   message_id: z.string(),
   run: z.string(),
 });
 
-export const toolUseEvent = z.object({ id: z.string(), name: z.string(), input: z.unknown() });
+const toolUseEvent = z.object({ id: z.string(), name: z.string(), input: z.unknown() });
 
-export const toolResultEvent = z.object({
+const toolResultEvent = z.object({
   tool_use_id: z.string(),
   content: z.string(),
   is_error: z.boolean(),
@@ -25,7 +25,7 @@ export const toolResultEvent = z.object({
   denied: z.object({ grant: z.string() }).optional(),
 });
 
-export const usageEvent = z.object({
+const usageEvent = z.object({
   input_tokens: z.number().int(),
   output_tokens: z.number().int(),
   cached_tokens: z.number().int().optional(),
@@ -43,13 +43,13 @@ export const usageEvent = z.object({
     .optional(),
 });
 
-export const messageEvent = z.object({
+const messageEvent = z.object({
   role: z.literal('user'),
   content: z.string(),
   run: z.string().optional(),
 });
 
-export const endEvent = z.object({
+const endEvent = z.object({
   run: z.string(),
   stop_reason: z.string(),
   error: z.object({ code: z.string(), message: z.string() }).optional(),

@@ -28,6 +28,7 @@ const page = {
 
 export const chatSendParams = z.strictObject({
   ...addressParams,
+  agent: optionalPart.describe('Agent to talk to; default: as the bindings say'),
   content: z.string().min(1).describe('What the person says'),
   message_id: z
     .string()

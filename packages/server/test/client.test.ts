@@ -379,6 +379,28 @@ test('watch() follows the runs of a session, each event once, over a cut', async
   assert.equal(await client.call('ping', {}), 'pong');
 });
 
+test('watch() tells a run again from its start when the gateway was restarted', async () => {
+  await using first = await openTestGateway();
+  await using second = await openTestGateway();
+  await using wire = await openWire(first);
+  await using client = await open(wire.url);
+  const address = { channel: 'web', account: 'me', peer: 'main' };
+  const reader = read(client.watch(SESSION));
+  const firstEvent = reader.next();
+  await client.call('ping', {});
+  await first.dispatcher.send({ address, content: 'one', messageId: 'm1' });
+  (await first.dispatcher.run()).start().say('half', ' an');
+  const got = [await firstEvent, await reader.next(), await reader.next()];
+  second.dispatcher.script = (run) => run.start(2).say('whole');
+  await second.dispatcher.send({ address, content: 'one', messageId: 'm1' });
+  wire.target = second;
+  wire.cut();
+  while (got.at(-1)?.event !== 'text' || got.length < 5) got.push(await reader.next());
+  assert.equal(textOf(got.filter((event) => event !== undefined)), 'whole');
+  assert.equal(got.filter((event) => event?.event === 'message').length, 1);
+  await reader.leave();
+});
+
 test('a reader that is far behind gets every event all the same', async () => {
   await using gateway = await openTestGateway();
   await using client = await open(gateway.url);

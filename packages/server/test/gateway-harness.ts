@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { pino } from 'pino';
 import { WebSocket, type ClientOptions } from 'ws';
 import type { RunEvent } from '../src/agent/events.ts';
-import { DEFAULT_GATEWAY_LIMITS, type GatewayOptions } from '../src/gateway/options.ts';
+import type { GatewayLimits, GatewayOptions } from '../src/gateway/options.ts';
 import { openGateway, type Gateway } from '../src/gateway/server.ts';
 import { ExoclawError } from '../src/lib/error.ts';
 import type { ChannelAdapter, PluginManager } from '../src/plugins/plugins.ts';
@@ -17,6 +17,20 @@ import { Watchers } from '../src/router/watchers.ts';
 import type { Store } from '../src/store/store.ts';
 import { openSqliteStore } from '../src/store/sqlite/sqlite.ts';
 import { createFakeClock, type FakeClock } from './fake-clock.ts';
+
+const LIMITS: GatewayLimits = {
+  frameBytes: 2 ** 20,
+  inFlight: 64,
+  outboundBytes: 4 * 2 ** 20,
+  pingSeconds: 30,
+  authSeconds: 5,
+  requestsPerMinute: 60_000,
+  messagesPerMinute: 30_000,
+  maxConnections: 20_000,
+  webhookBytes: 2 ** 20,
+  webhookWaitSeconds: 60,
+  headerBytes: 16 * 2 ** 10,
+};
 
 const USAGE: RunEvent = {
   type: 'usage',
@@ -244,7 +258,7 @@ export async function openTestGateway(options: TestGatewayOptions = {}): Promise
     log: pino({ level: 'debug' }, { write: (line: string) => lines.push(line) }),
     clock,
     ...options,
-    limits: { ...DEFAULT_GATEWAY_LIMITS, ...options.limits },
+    limits: { ...LIMITS, ...options.limits },
   });
   const sockets: TestSocket[] = [];
   return {
