@@ -43,7 +43,9 @@ function installDebianPackages() {
   if (missing.length === 0) return;
   const names = missing.map(([, debianPackage]) => debianPackage);
   if (process.getuid?.() !== 0 || !isInstalled('apt-get')) {
-    fail(`the tests need ${names.join(', ')}; install with: sudo apt-get install ${names.join(' ')}`);
+    fail(
+      `the tests need ${names.join(', ')}; install with: sudo apt-get install ${names.join(' ')}`,
+    );
   }
   say(`installing Debian packages: ${names.join(', ')}`);
   run('apt-get', ['update', '-qq']);

@@ -10,8 +10,34 @@ const SOURCE = 'packages/server/src';
 
 /** Folder → folders it may import, besides itself, `lib` and `@exoclaw/protocol`. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
-  '.': ['cli', 'gateway', 'router', 'agent', 'plugins', 'sandbox', 'memory', 'meter', 'store', 'bus', 'llm', 'config'],
-  cli: ['.', 'gateway', 'router', 'agent', 'plugins', 'sandbox', 'memory', 'meter', 'store', 'bus', 'llm', 'config'],
+  '.': [
+    'cli',
+    'gateway',
+    'router',
+    'agent',
+    'plugins',
+    'sandbox',
+    'memory',
+    'meter',
+    'store',
+    'bus',
+    'llm',
+    'config',
+  ],
+  cli: [
+    '.',
+    'gateway',
+    'router',
+    'agent',
+    'plugins',
+    'sandbox',
+    'memory',
+    'meter',
+    'store',
+    'bus',
+    'llm',
+    'config',
+  ],
   gateway: ['router', 'agent', 'plugins', 'sandbox', 'memory', 'meter', 'store'],
   router: ['agent', 'store', 'bus'],
   agent: ['plugins', 'llm', 'memory', 'meter', 'store'],
@@ -37,7 +63,8 @@ const CONFINED: readonly (readonly [what: RegExp, allowed: readonly string[], na
 
 /** Tests and what only they use. */
 const NO_SOURCE = /\.(?:test|fixture)\.ts$|\/(?:fixtures|test)\//u;
-const IMPORT = /(?:^|\n)\s*(?:import|export)[^'"\n;]*?(?:\n[^'";]*?)*?from\s+'([^']+)'|import\('([^']+)'\)/gu;
+const IMPORT =
+  /(?:^|\n)\s*(?:import|export)[^'"\n;]*?(?:\n[^'";]*?)*?from\s+'([^']+)'|import\('([^']+)'\)/gu;
 
 export interface Offence {
   readonly file: string;
@@ -52,12 +79,17 @@ export function checkFile(file: string, source: string): readonly Offence[] {
   const inChild = file.startsWith('sandbox/child/');
   for (const match of source.matchAll(IMPORT)) {
     const specifier = match[1] ?? match[2] ?? '';
-    const line = source.slice(0, match.index).split('\n').length + (match[0].startsWith('\n') ? 1 : 0);
+    const line =
+      source.slice(0, match.index).split('\n').length + (match[0].startsWith('\n') ? 1 : 0);
     const target = specifier.startsWith('.')
       ? path.posix.normalize(path.posix.join(path.posix.dirname(file), specifier))
       : undefined;
     if (inChild && !specifier.startsWith('node:') && !target?.startsWith('sandbox/child/')) {
-      offences.push({ file, line, text: `sandbox/child imports "${specifier}"; node: and itself only` });
+      offences.push({
+        file,
+        line,
+        text: `sandbox/child imports "${specifier}"; node: and itself only`,
+      });
     }
     // The version stands in the package's manifest.
     if (target === undefined || target.endsWith('package.json')) continue;
@@ -79,7 +111,8 @@ export function checkFile(file: string, source: string): readonly Offence[] {
 
 if (import.meta.main) {
   const files = globSync('**/*.ts', { cwd: SOURCE }).filter((file) => !NO_SOURCE.test(file));
-  if (files.length === 0) throw new Error(`No sources under ${SOURCE}; run this in the root folder`);
+  if (files.length === 0)
+    throw new Error(`No sources under ${SOURCE}; run this in the root folder`);
   const offences = files.flatMap((file) =>
     checkFile(file, readFileSync(path.join(SOURCE, file), 'utf8')),
   );

@@ -92,7 +92,13 @@ function toFields(schema: z.ZodType): string {
     const mark = json.required?.includes(key) ? 'yes' : '';
     return `| \`${key}\` | ${cell(toType(value))} | ${mark} | ${cell(toDefault(value))} | ${cell(value.description ?? '')} |`;
   });
-  return ['', '| parameter | type | required | default | what |', '| --- | --- | --- | --- | --- |', ...rows, ''].join('\n');
+  return [
+    '',
+    '| parameter | type | required | default | what |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows,
+    '',
+  ].join('\n');
 }
 
 function toMethodReference(): string {

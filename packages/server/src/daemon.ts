@@ -70,7 +70,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
   const { env, flags = {}, log, clock = systemClock } = options;
   await using stack = new AsyncDisposableStack();
   const loaded = withDefaults(loadConfig({ env, flags }));
-    const { config } = loaded;
+  const { config } = loaded;
 
   const breakers = new BreakerRegistry({ clock });
   const resolve = (next: Config): Current => ({
@@ -225,7 +225,14 @@ function withDefaults(loaded: LoadedConfig): LoadedConfig {
   const path = loaded.exists ? undefined : findBundledPlugin('echo');
   if (path === undefined) return loaded;
   const { config } = loaded;
-  const echo = { name: 'echo', path, capabilities: [], allowUnverified: false, config: {}, limits: {} };
+  const echo = {
+    name: 'echo',
+    path,
+    capabilities: [],
+    allowUnverified: false,
+    config: {},
+    limits: {},
+  };
   return {
     ...loaded,
     config: {
@@ -262,5 +269,7 @@ function toSandboxStatus({ level, walls, summary, processes }: SandboxStatus) {
 const START_SECTIONS = ['gateway', 'store', 'bus', 'sandbox', 'run', 'log', 'telemetry'] as const;
 
 function restartKeys(before: Config, after: Config): readonly string[] {
-  return START_SECTIONS.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+  return START_SECTIONS.filter(
+    (name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]),
+  );
 }

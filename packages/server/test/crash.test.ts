@@ -25,7 +25,8 @@ function reply(request: RecordedRequest): Reply {
   const last = JSON.stringify(messages.at(-1)?.content ?? '');
   const words = [{ text: 'an ' }, { text: 'answer ' }, { text: `(${request.number})` }];
   const usage = { input: 100 + request.number, output: 7 + (request.number % 5) };
-  if (last.includes('tool_result') || !last.includes('use the tool')) return { steps: words, usage };
+  if (last.includes('tool_result') || !last.includes('use the tool'))
+    return { steps: words, usage };
   const toolCall = { id: `toolu_${request.number}`, name: 'echo', input: { text: 'x' } };
   return { steps: [{ text: 'one moment ' }, { toolCall }], usage };
 }
@@ -80,7 +81,7 @@ async function talk(victim: Victim, account: string): Promise<readonly string[]>
     const messageId = `${account}-${number}`;
     const content = `${messageId}${number % 2 === 0 ? ', use the tool' : ''}`;
     const params = { channel: 'web', account, content, message_id: messageId, ack: true };
-    for (let accepted = false; !accepted; ) {
+    for (let accepted = false; !accepted;) {
       try {
         client.send({ id: messageId, method: 'chat.send', params });
         await client.waitFor(({ id, event }) => id === messageId && event === 'accepted');

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import WebSocket from 'ws';
+import { WebSocket } from 'ws';
 import { openDaemon, type Daemon } from '../src/daemon.ts';
 import { createSilentLog } from '../src/lib/log.ts';
 

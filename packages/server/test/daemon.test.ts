@@ -68,6 +68,9 @@ test('changed bindings, agents and budgets count from the next message on', asyn
   await daemon.reload();
   await client.chat('hello', { account: 'you' });
   assert.equal(provider.requests[1]?.body['model'], 'claude-other');
+  await client.chat('and you?', { agent: 'other' });
+  assert.equal(provider.requests[2]?.body['model'], 'claude-other');
+  assert.equal((await client.chat('hm', { agent: 'nobody' }))[0]?.['code'], 'no_agent');
   const refused = await client.chat('hello again');
   assert.match(JSON.stringify(refused), /token budget exceeded \(session: \d+\/60\)/);
 });
@@ -176,7 +179,8 @@ test('a home that can not be written says so and does not crash', async () => {
   chmodSync(folder, 0o400);
   await assert.rejects(
     openDaemon({ env: { ...home.env, EXOCLAW_HOME: folder }, flags: { port: 0 }, log }),
-    (error: Error & { code?: string }) => error.code === 'store_error' || error.code === 'config_error',
+    (error: Error & { code?: string }) =>
+      error.code === 'store_error' || error.code === 'config_error',
   );
 });
 
@@ -223,11 +227,11 @@ test('the example configuration is valid and loads its plugins', async () => {
   });
   await using daemon = await openDaemon({ env: home.env, flags: { port: 0 }, log });
   assert.deepEqual(
-    daemon.plugins.list().map(({ name, state }) => [name, state]).toSorted(),
-    [
+    new Map(daemon.plugins.list().map(({ name, state }) => [name, state])),
+    new Map([
       ['echo', 'ready'],
       ['mock-channel', 'ready'],
-    ],
+    ]),
   );
   assert.deepEqual(daemon.loaded.warnings, []);
 });

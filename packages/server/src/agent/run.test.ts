@@ -259,7 +259,10 @@ test('a run stops after its limit of model calls', async () => {
   await using stage = await openStage({ limits: { maxModelCalls: 4 } });
   const events = await stage.run('hi', (call) => ({ calls: [toolCall(`c${call}`, { call })] }));
   assert.equal(stage.requests.length, 4);
-  assert.match(events.find((event) => event.type === 'run-error')?.message ?? '', /max_model_calls/);
+  assert.match(
+    events.find((event) => event.type === 'run-error')?.message ?? '',
+    /max_model_calls/,
+  );
   assertValidHistory(await stage.history());
 });
 
@@ -303,7 +306,7 @@ test('a provider failure in the middle keeps the text and leaves the session usa
   await using stage = await openStage();
   const events = await stage.run('hi', () => ({ text: 'half', fails: 'provider error: cut' }));
   assert.deepEqual(typesOf(events).slice(-2), ['run-error', 'run-end']);
-  const [run] = await Promise.all([stage.store.getRun('r1')]);
+  const run = await stage.store.getRun('r1');
   assert.deepEqual([run?.state, run?.error?.code], ['failed', 'provider_error']);
   await stage.run('again', () => ({ text: 'fine' }));
   assert.deepEqual((await stage.history()).at(-1), {

@@ -307,7 +307,7 @@ function toRunError(error: unknown, run: Run): { code: ErrorCode; message: strin
     return { code: error.code, message: error.message };
   }
   run.deps.log.error({ err: error, run: run.input.message.id }, 'run failed');
-  return { code: 'internal', message: 'internal error; the gateway\'s log has the details' };
+  return { code: 'internal', message: "internal error; the gateway's log has the details" };
 }
 
 function addUsage(a: TokenUsage, b: TokenUsage): TokenUsage {

@@ -15,7 +15,7 @@ export type TranscriptMessage = AssistantMessage | ToolResultMessage;
 const OUTCOME_UNKNOWN =
   'The runtime was stopped while this tool ran. Its outcome is unknown; it was not run again.';
 
-export function toolCallsOf(message: AssistantMessage): readonly ToolCallBlock[] {
+function toolCallsOf(message: AssistantMessage): readonly ToolCallBlock[] {
   return message.content.filter((block) => block.type === 'tool-call');
 }
 
@@ -78,6 +78,6 @@ export class Transcript {
   }
 }
 
-export function toErrorResult(call: ToolCallBlock, content: string): ToolResultMessage {
+function toErrorResult(call: ToolCallBlock, content: string): ToolResultMessage {
   return { role: 'tool-result', toolCallId: call.id, name: call.name, content, isError: true };
 }

@@ -58,7 +58,6 @@ export interface StoreConfig extends Readonly<Omit<Sections['store'], 'path'>> {
 /** `path` is absolute, `digest` lowercase hex. */
 export type PluginConfig = Sections['plugins'][number];
 export type BindingConfig = Sections['bindings'][number];
-export type PriceConfig = Sections['prices'][number];
 
 export interface Config extends Omit<
   Sections,

@@ -11,7 +11,7 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 
 /** Kinds of capability an operator can grant, with the shape of each. */
-export const CAPABILITY_KINDS = {
+const CAPABILITY_KINDS = {
   http: 'http:HOST',
   store: 'store:NAME',
   host_function: 'host_function:NAME',

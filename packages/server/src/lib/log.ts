@@ -37,7 +37,10 @@ function toPrettyLine(line: string): string {
   const pairs = Object.entries({ ...rest, ...reason }).map(
     ([key, value]) => ` ${key}=${JSON.stringify(value)}`,
   );
-  const text = JSON.stringify(msg ?? '').slice(1, -1).replaceAll('\\n', '\n').replaceAll('\\"', '"');
+  const text = JSON.stringify(msg ?? '')
+    .slice(1, -1)
+    .replaceAll('\\n', '\n')
+    .replaceAll('\\"', '"');
   return `${String(time).slice(11, 19)} ${String(level)} ${text}${pairs.join('')}\n`;
 }
 

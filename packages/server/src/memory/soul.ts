@@ -37,7 +37,8 @@ export class SoulReader {
       return text;
     } catch (error) {
       // An editor that replaces the file may leave a moment without one.
-      if (!isSystemError(error, 'ENOENT')) this.#log.warn({ err: error, path }, 'soul not readable');
+      if (!isSystemError(error, 'ENOENT'))
+        this.#log.warn({ err: error, path }, 'soul not readable');
       return cached?.text ?? '';
     }
   }

@@ -11,19 +11,27 @@ import type { ChannelAdapter, IncomingMessage, ParsedPayload, WebhookVerify } fr
 const MAX_MESSAGES = 100;
 
 const part = z.string().min(1).max(256);
+/** Platforms write `null` for what is not there. */
+function optional<Schema extends z.ZodType>(schema: Schema) {
+  return schema.nullish().transform((value) => value ?? undefined);
+}
+
 const incoming = z.object({
   content: z.string().min(1),
   account: part,
-  peer: part.nullish(),
-  guild: part.nullish(),
-  team: part.nullish(),
-  message_id: z.string().min(1).max(128).nullish(),
+  peer: optional(part),
+  guild: optional(part),
+  team: optional(part),
+  message_id: optional(z.string().min(1).max(128)),
 });
 const respond = z.object({
   respond: z.object({
     status: z.int().min(200).max(599).default(200),
     headers: z.record(z.string(), z.string()).default({}),
-    body: z.string().max(64 * 1024).default(''),
+    body: z
+      .string()
+      .max(64 * 1024)
+      .default(''),
   }),
 });
 const payload = z.union([
@@ -77,9 +85,9 @@ function toIncomingMessage(parsed: z.infer<typeof incoming>): IncomingMessage {
     content,
     account,
     peer: peer ?? 'main',
-    ...(guild == null ? {} : { guild }),
-    ...(team == null ? {} : { team }),
-    ...(messageId == null ? {} : { messageId }),
+    ...(guild === undefined ? {} : { guild }),
+    ...(team === undefined ? {} : { team }),
+    ...(messageId === undefined ? {} : { messageId }),
   };
 }
 

@@ -74,7 +74,9 @@ export function createPluginManager(options: {
       if (other.config.name === plugin.config.name) continue;
       const clash = [...plugin.tools.keys()].find((name) => other.tools.has(name));
       if (clash !== undefined) {
-        throw new SyntaxError(`tool "${clash}" is already offered by plugin "${other.config.name}"`);
+        throw new SyntaxError(
+          `tool "${clash}" is already offered by plugin "${other.config.name}"`,
+        );
       }
       if (plugin.channel !== undefined && plugin.channel.channel === other.channel?.channel) {
         throw new SyntaxError(
@@ -142,7 +144,10 @@ export function createPluginManager(options: {
     async call(name, exportName, input, { signal }) {
       const plugin = loaded.get(name);
       if (plugin === undefined) {
-        throw new ExoclawError('not_found', `No plugin "${name}" is loaded; see "exoclaw plugin list"`);
+        throw new ExoclawError(
+          'not_found',
+          `No plugin "${name}" is loaded; see "exoclaw plugin list"`,
+        );
       }
       return plugin.handle.call(exportName, input, { signal });
     },

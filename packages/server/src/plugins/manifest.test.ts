@@ -83,7 +83,11 @@ test('a property may be named like a keyword', () => {
 });
 
 test('parseManifest() answers any text with a manifest or a SyntaxError', () => {
-  const anyJson = fc.oneof(fc.json(), fc.string(), fc.object().map((value) => JSON.stringify(value)));
+  const anyJson = fc.oneof(
+    fc.json(),
+    fc.string(),
+    fc.object().map((value) => JSON.stringify(value)),
+  );
   fc.assert(
     fc.property(anyJson, (input) => {
       try {

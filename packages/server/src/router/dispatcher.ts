@@ -4,7 +4,6 @@
  */
 import type { ErrorCode } from '@exoclaw/protocol';
 import type { Agent } from '../agent/agent.ts';
-import type { RunEvent } from '../agent/events.ts';
 import { runAgent, type RunDeps } from '../agent/run.ts';
 import type { Bus, Delivery } from '../bus/bus.ts';
 import { ExoclawError } from '../lib/error.ts';
@@ -14,21 +13,17 @@ import type { Address, BeginRunResult, InboundMessage, Store } from '../store/st
 import { Lanes, type LaneLimits } from './lane.ts';
 import { replayRun } from './replay.ts';
 import type { Router } from './router.ts';
-import { RunLog } from './run-log.ts';
-import { hashSessionKey } from './session-key.ts';
+import { RunLog, type SequencedEvent } from './run-log.ts';
+import { formatSessionKey, hashSessionKey } from './session-key.ts';
 import { Watchers } from './watchers.ts';
 
 export interface SendRequest {
   readonly address: Address;
   readonly content: string;
+  /** The agent to answer, in place of the one the bindings say. */
+  readonly agentId?: string;
   /** Makes the message idempotent inside its session; made up when absent. */
   readonly messageId?: string;
-}
-
-/** An event of a run; `seq` counts from 1 without gaps. */
-export interface SequencedEvent {
-  readonly seq: number;
-  readonly event: RunEvent;
 }
 
 export interface RunHandle {
@@ -121,19 +116,17 @@ class LocalDispatcher implements Dispatcher {
   }
 
   async send(request: SendRequest): Promise<RunHandle> {
-    const { channel, account, peer } = request.address;
-    const route = this.#options.router().resolve(request.address);
-    if (route === undefined) {
-      throw new ExoclawError('no_agent', `no agent configured for ${channel}:${account}:${peer}`);
-    }
-    const { sessionKey, agentId } = route;
+    const { sessionKey, agentId } = this.#route(request);
     const messageId = request.messageId ?? createId('msg');
     const runId = toRunId(sessionKey, messageId);
 
     const known = await this.#findRun(sessionKey, runId, request.messageId !== undefined);
     if (known !== undefined) return known;
     if (this.#draining) {
-      throw new ExoclawError('shutting_down', 'The gateway is shutting down; send again in a moment');
+      throw new ExoclawError(
+        'shutting_down',
+        'The gateway is shutting down; send again in a moment',
+      );
     }
     this.#lanes.assertRoom(sessionKey);
     await this.#options.bus.publish({
@@ -145,7 +138,8 @@ class LocalDispatcher implements Dispatcher {
       acceptedAtMs: this.#options.run.clock.now(),
     });
     const run = this.#active.get(runId) ?? this.#recent.get(runId);
-    if (run === undefined) throw new ExoclawError('internal', 'The message was stored but not queued');
+    if (run === undefined)
+      throw new ExoclawError('internal', 'The message was stored but not queued');
     return toHandle(runId, sessionKey, messageId, run.log);
   }
 
@@ -215,6 +209,22 @@ class LocalDispatcher implements Dispatcher {
         this.#retire(message.id, run);
       }
     });
+  }
+
+  #route({ address, agentId }: SendRequest): { sessionKey: string; agentId: string } {
+    const { channel, account, peer } = address;
+    if (agentId === undefined) {
+      const route = this.#options.router().resolve(address);
+      if (route !== undefined) return route;
+      throw new ExoclawError('no_agent', `no agent configured for ${channel}:${account}:${peer}`);
+    }
+    if (this.#options.agent(agentId) === undefined) {
+      throw new ExoclawError(
+        'no_agent',
+        `There is no agent "${agentId}"; "exoclaw status" has all`,
+      );
+    }
+    return { agentId, sessionKey: formatSessionKey({ agent: agentId, channel, account, peer }) };
   }
 
   async #runAlone(delivery: Delivery, run: ActiveRun): Promise<void> {
@@ -324,11 +334,6 @@ function toRunId(sessionKey: string, messageId: string): string {
   return `run_${hashSessionKey(sessionKey)}_${messageId}`;
 }
 
-function toHandle(
-  runId: string,
-  sessionKey: string,
-  messageId: string,
-  log: RunLog,
-): RunHandle {
+function toHandle(runId: string, sessionKey: string, messageId: string, log: RunLog): RunHandle {
   return { runId, sessionKey, messageId, events: (options) => log.follow(options) };
 }

@@ -4,7 +4,12 @@
  * own limits bound its length.
  */
 import type { RunEvent } from '../agent/events.ts';
-import type { SequencedEvent } from './dispatcher.ts';
+
+/** An event of a run; `seq` counts from 1 without gaps. */
+export interface SequencedEvent {
+  readonly seq: number;
+  readonly event: RunEvent;
+}
 
 export class RunLog {
   // A text delta is kept as its bare string: most events are one, and an object each would be

@@ -1,6 +1,5 @@
 /** Listeners of a session: each hears every run of it, one after the other, from its start. */
-import type { SequencedEvent } from './dispatcher.ts';
-import type { RunLog } from './run-log.ts';
+import type { RunLog, SequencedEvent } from './run-log.ts';
 
 export interface NamedLog {
   readonly runId: string;

@@ -11,7 +11,7 @@ import { testUsage } from './test/usage.ts';
 import { testVars } from './test/vars.ts';
 import type { OpenStore } from './test/harness.ts';
 
-export type { OpenedStore, OpenStore } from './test/harness.ts';
+export type { OpenStore } from './test/harness.ts';
 
 /** Registers the suites for one engine. */
 export function testStore(name: string, open: OpenStore): void {

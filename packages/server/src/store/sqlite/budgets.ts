@@ -32,7 +32,9 @@ const linesColumn = jsonColumn(z.array(z.object({ scope: z.string(), period: z.s
 
 const heldRow = z.object({ tokens: z.int(), nano_usd: z.int(), lines: linesColumn });
 
-type OpenReservation = Omit<Reservation, 'lines' | 'noted'> & { readonly noted: TokenUsage | undefined };
+type OpenReservation = Omit<Reservation, 'lines' | 'noted'> & {
+  readonly noted: TokenUsage | undefined;
+};
 
 const reservationRow = z
   .object({

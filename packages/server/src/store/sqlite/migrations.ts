@@ -127,7 +127,7 @@ const MIGRATIONS: readonly string[] = [
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
 /** The `user_version` of a database: 0 for a new file, else the number of steps it has run. */
-export function readSchemaVersion(db: DatabaseSync): number {
+function readSchemaVersion(db: DatabaseSync): number {
   return Number(db.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
 }
 

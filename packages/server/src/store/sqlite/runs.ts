@@ -37,10 +37,7 @@ const valueRow = z.object({ value: z.int() });
 
 export function createRuns(
   db: Database,
-): Pick<
-  Store,
-  'nextEpoch' | 'beginRun' | 'journalStep' | 'commitRun' | 'getRun'
-> {
+): Pick<Store, 'nextEpoch' | 'beginRun' | 'journalStep' | 'commitRun' | 'getRun'> {
   const takeEpoch = db.prepare(
     `UPDATE counter SET value = value + 1 WHERE name = 'epoch' RETURNING value`,
   );
@@ -154,6 +151,5 @@ export function createRuns(
       }),
 
     getRun: (id) => db.read(() => findRun(id)),
-
   };
 }
