@@ -60,8 +60,11 @@ export async function* callModel(
   const startedAtMs = deps.clock.now();
   let receivedText = '';
   let last: Extract<LlmEvent, { type: 'finish' | 'error' }> | undefined;
-  const settle = (status: CallStatus): Promise<SettledCall> =>
-    deps.meter.settle({
+  // Figures that come early are kept for the case of a crash; the text does not wait for that.
+  let noted: Promise<void> | undefined;
+  const settle = async (status: CallStatus): Promise<SettledCall> => {
+    await noted;
+    return deps.meter.settle({
       callId,
       model: last?.model ?? agent.provider.model,
       usage: last?.usage,
@@ -70,6 +73,7 @@ export async function* callModel(
       status,
       latencyMs: deps.clock.now() - startedAtMs,
     });
+  };
   const request: LlmRequest = {
     callId,
     system: input.system,
@@ -87,7 +91,7 @@ export async function* callModel(
         const { id, name, input: toolInput } = event.call;
         yield { type: 'tool-call', id, name, input: toolInput };
       } else if (event.type === 'usage') {
-        await deps.meter.note(callId, event.usage);
+        noted = deps.meter.note(callId, event.usage);
       } else if (event.type === 'finish' || event.type === 'error') {
         last = event;
       }

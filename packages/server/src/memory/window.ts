@@ -13,9 +13,12 @@ import { SoulReader } from './soul.ts';
 const MAX_MESSAGES = 400;
 /** Messages read at a time, from the newest back, until the window is full. */
 const PAGE = 64;
+/** Read first: what is new since the last context is seldom more. */
+const FIRST_PAGE = 8;
 /** After a stride the window is this full, so that it can grow again before the next one. */
 const STRIDE_FILL = 0.6;
-const MAX_REMEMBERED_STARTS = 4096;
+/** Windows that are kept ready, for the sessions that talked last. */
+const MAX_SESSIONS = 512;
 /** Role, separators and block framing of one message on the wire. */
 const MESSAGE_TOKENS = 4;
 
@@ -24,73 +27,77 @@ export function createWindowMemory(options: {
   readonly log: Log;
 }): Memory {
   const souls = new SoulReader(options.log);
-  /** Session key → sequence number the window starts at; least recently used first. */
-  const starts = new Map<string, number>();
+  /** Least recently used first. */
+  const windows = new Map<string, readonly WindowRun[]>();
 
   return {
     async assemble(request: ContextRequest): Promise<Context> {
+      const { sessionKey, toolTokens, maxTokens } = request;
       const soul = request.soulPath === undefined ? '' : await souls.read(request.soulPath);
       const system = [soul, request.systemPrompt].filter((text) => text !== '').join('\n\n');
       const soulTokens = system === '' ? 0 : countTokens(system) + MESSAGE_TOKENS;
-      const room = Math.max(0, request.maxTokens - soulTokens - request.toolTokens);
+      const room = Math.max(0, maxTokens - soulTokens - toolTokens);
 
-      const from = starts.get(request.sessionKey) ?? 0;
-      const runs = await readRuns(options.store, request, from, room);
-      let chosen = runs;
-      if (sumTokens(chosen) > room) {
-        chosen = fit(chosen, room * STRIDE_FILL);
-        const start = chosen[0]?.seq ?? 0;
-        starts.delete(request.sessionKey);
-        starts.set(request.sessionKey, start);
-        const [oldest] = starts.keys();
-        if (starts.size > MAX_REMEMBERED_STARTS && oldest !== undefined) starts.delete(oldest);
-      }
+      let runs = await readRuns(options.store, request, windows.get(sessionKey) ?? [], room);
+      if (sumTokens(runs) > room) runs = fit(runs, room * STRIDE_FILL);
+      windows.delete(sessionKey);
+      windows.set(sessionKey, runs);
+      const [oldest] = windows.keys();
+      if (windows.size > MAX_SESSIONS && oldest !== undefined) windows.delete(oldest);
       return {
         system,
-        messages: chosen.flatMap((run) => run.messages),
+        messages: runs.flatMap((run) => run.messages),
         parts: {
           soul: soulTokens,
           facts: 0,
           recall: 0,
-          window: sumTokens(chosen),
-          tools: request.toolTokens,
+          window: sumTokens(runs),
+          tools: toolTokens,
         },
       };
     },
   };
 }
 
-/** The runs from `from` on, or as many of the newest as are more than fit. */
+/**
+ * The last window with what came after it; where there is none, or it is not what history says any
+ * more, as many of the newest runs as fit and one more.
+ */
 async function readRuns(
   store: Pick<Store, 'readMessages'>,
   { sessionKey, runId }: ContextRequest,
-  from: number,
+  last: readonly WindowRun[],
   room: number,
 ): Promise<readonly WindowRun[]> {
-  let history: readonly StoredMessage[] = [];
+  const newest = await store.readMessages(sessionKey, { limit: FIRST_PAGE });
+  const known = last.at(-1);
+  // The last known run is read again: its answer came after its context.
+  const overlap = newest.findIndex(({ seq }) => seq === known?.seq);
+  if (known !== undefined && newest[overlap]?.runId === known.runId) {
+    return [...last.slice(0, -1), ...toRuns(newest.slice(overlap), runId)];
+  }
+  let history = newest;
   for (;;) {
-    const beforeSeq = history[0]?.seq;
-    const page = await store.readMessages(sessionKey, {
-      limit: PAGE,
-      ...(beforeSeq === undefined ? {} : { beforeSeq }),
-    });
+    const runs = toRuns(history, runId);
+    const oldest = history[0]?.seq ?? 1;
+    if (oldest === 1 || history.length >= MAX_MESSAGES || sumTokens(runs) > room) return runs;
+    const page = await store.readMessages(sessionKey, { limit: PAGE, beforeSeq: oldest });
+    if (page.length === 0) return runs;
     history = [...page, ...history];
-    const oldest = history[0]?.seq ?? 0;
-    const runs = toRuns(history, runId).filter(({ seq }) => seq >= from);
-    const isAll = page.length < PAGE || oldest <= from || history.length >= MAX_MESSAGES;
-    if (isAll || sumTokens(runs) > room) return runs;
   }
 }
 
 /** Messages of one run, with what they cost. */
 interface WindowRun {
+  /** Of its first message. */
   readonly seq: number;
+  readonly runId: string;
   readonly messages: readonly Message[];
   readonly tokens: number;
 }
 
 /** Groups history by run, oldest first, up to and including the run that is to be answered. */
-function toRuns(history: readonly StoredMessage[], runId: string): WindowRun[] {
+function toRuns(history: readonly StoredMessage[], runId: string): readonly WindowRun[] {
   const runs: { seq: number; runId: string; messages: Message[]; tokens: number }[] = [];
   for (const stored of history) {
     let run = runs.at(-1);

@@ -48,6 +48,8 @@ export function createPrices(rows: () => readonly PriceRow[] = () => []): Prices
   // The list takes 7 MB and tens of milliseconds to load: only a process that needs a price pays.
   let list: Promise<typeof PriceList> | undefined;
   const worst = new Map<string, Rates>();
+  /** Looking in vain takes longer than finding; a configuration names few models. */
+  const unlisted = new Set<string>();
 
   return {
     async costOf({ provider, model }, usage) {
@@ -56,10 +58,11 @@ export function createPrices(rows: () => readonly PriceRow[] = () => []): Prices
       if (FREE.has(provider)) return { nanoUsd: 0, estimated: false };
 
       const prices = await (list ??= import('@pydantic/genai-prices'));
-      const listed = LISTED.includes(provider)
-        ? findPrice(prices, provider, model, usage)
-        : undefined;
+      const name = `${provider}/${model}`;
+      const isListed = LISTED.includes(provider) && !unlisted.has(name);
+      const listed = isListed ? findPrice(prices, provider, model, usage) : undefined;
       if (listed !== undefined) return { nanoUsd: listed, estimated: false };
+      unlisted.add(name);
 
       let rates = worst.get(provider);
       if (rates === undefined) {

@@ -1,7 +1,7 @@
 /**
  * An open database file: locked against a second writer, migrated, and with the one way in which
- * the tables are written: `write` runs a function inside one transaction. SQLite is synchronous,
- * so nothing else of this process can come between the statements of either `read` or `write`.
+ * the tables are written: `write` runs a function as one. SQLite is synchronous, so nothing else of
+ * this process can come between the statements of either `read` or `write`.
  */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -24,20 +24,35 @@ export interface DatabaseOptions {
 const BUSY_TIMEOUT_MS = 250;
 /** The write-ahead log is cut back to this after a checkpoint. */
 const MAX_WAL_BYTES = 64 * 1024 * 1024;
+/** A checkpoint waits for the disk; at 4 KiB a page, this is one for every 32 MiB written. */
+const CHECKPOINT_PAGES = 8192;
+
+/** The writes of one turn of the event loop: they are committed together. */
+interface Batch {
+  readonly committed: PromiseWithResolvers<void>;
+  readonly flush: NodeJS.Immediate;
+  /** Whether it holds anything yet. */
+  isUsed: boolean;
+}
 
 export class Database {
   readonly #db: DatabaseSync;
   readonly #lock: Disposable | undefined;
-  readonly #begin: StatementSync;
-  readonly #commit: StatementSync;
-  readonly #rollback: StatementSync;
+  readonly #statements: Readonly<
+    Record<'begin' | 'commit' | 'save' | 'release' | 'undo', StatementSync>
+  >;
+  #batch: Batch | undefined;
 
   constructor(db: DatabaseSync, lock: Disposable | undefined) {
     this.#db = db;
     this.#lock = lock;
-    this.#begin = db.prepare('BEGIN IMMEDIATE');
-    this.#commit = db.prepare('COMMIT');
-    this.#rollback = db.prepare('ROLLBACK');
+    this.#statements = {
+      begin: db.prepare('BEGIN IMMEDIATE'),
+      commit: db.prepare('COMMIT'),
+      save: db.prepare('SAVEPOINT work'),
+      release: db.prepare('RELEASE work'),
+      undo: db.prepare('ROLLBACK TO work'),
+    };
   }
 
   prepare(sql: string): StatementSync {
@@ -45,25 +60,17 @@ export class Database {
   }
 
   /**
-   * Runs `work` in one transaction: all of it happens, or nothing does when it throws or has
-   * called `undo`.
+   * Runs `work` at once and as one: all of it happens, or nothing does when it throws or has called
+   * `undo`. Resolves when it is committed, which happens at the end of this turn of the event loop
+   * together with whatever else was written in it: many sessions share one commit.
    * @throws {ExoclawError} store_error
    */
   async write<T>(work: (undo: () => void) => T): Promise<T> {
     try {
-      this.#begin.run();
-      let keep = true;
-      try {
-        const result = work(() => {
-          keep = false;
-        });
-        (keep ? this.#commit : this.#rollback).run();
-        return result;
-      } catch (error) {
-        // Some failures (a full disk) end the transaction themselves.
-        if (this.#db.isTransaction) this.#rollback.run();
-        throw error;
-      }
+      const batch = (this.#batch ??= this.#openBatch());
+      const result = this.#runInside(batch, work);
+      await batch.committed.promise;
+      return result;
     } catch (error) {
       throw toStoreError(error);
     }
@@ -80,11 +87,75 @@ export class Database {
 
   close(): void {
     if (!this.#db.isOpen) return;
+    this.#commit();
     try {
       this.#db.close();
     } finally {
       this.#lock?.[Symbol.dispose]();
     }
+  }
+
+  #openBatch(): Batch {
+    this.#statements.begin.run();
+    const committed = Promise.withResolvers<void>();
+    // Its writers are told as well; one that has failed on its own does not wait for it.
+    committed.promise.catch(() => undefined);
+    return { committed, flush: setImmediate(() => this.#commit()), isUsed: false };
+  }
+
+  #runInside<T>(batch: Batch, work: (undo: () => void) => T): T {
+    const { save, release, undo } = this.#statements;
+    // The first one needs no savepoint: where it fails, there is nothing else to keep.
+    const isFirst = !batch.isUsed;
+    if (!isFirst) save.run();
+    let keep = true;
+    try {
+      const result = work(() => {
+        keep = false;
+      });
+      if (keep) batch.isUsed = true;
+      else if (isFirst) this.#drop(batch);
+      else undo.run();
+      if (!isFirst) release.run();
+      return result;
+    } catch (error) {
+      if (isFirst) this.#drop(batch);
+      else if (this.#db.isTransaction) {
+        undo.run();
+        release.run();
+      } else {
+        // Some failures (a full disk) end the whole transaction, and with it the work of others.
+        this.#endBatch();
+        batch.committed.reject(error);
+      }
+      throw error;
+    }
+  }
+
+  /** Ends a batch that holds nothing. */
+  #drop(batch: Batch): void {
+    this.#endBatch();
+    if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+    batch.committed.resolve();
+  }
+
+  #commit(): void {
+    const batch = this.#endBatch();
+    if (batch === undefined) return;
+    try {
+      this.#statements.commit.run();
+      batch.committed.resolve();
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      batch.committed.reject(error);
+    }
+  }
+
+  #endBatch(): Batch | undefined {
+    const batch = this.#batch;
+    this.#batch = undefined;
+    clearImmediate(batch?.flush);
+    return batch;
   }
 }
 
@@ -110,6 +181,7 @@ export function openDatabase({ path, synchronous }: DatabaseOptions): Database {
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = ${synchronous};
       PRAGMA journal_size_limit = ${MAX_WAL_BYTES};
+      PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
     `);
     migrate(db);
     return new Database(db, lock);
