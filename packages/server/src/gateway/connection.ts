@@ -2,8 +2,7 @@
  * One client socket: handshake, then requests, until either side closes. Its runs outlive it.
  *
  * Ten thousand of these may be idle, so a connection has a few fields and no timer; what only a
- * busy one needs is made when it is first used. Frames leave in the order of `send`; those of one
- * tick leave in one write. A client that does not read is closed, not waited for.
+ * busy one needs is made when it is first used. Frames leave in the order of `send`. A client that does not read is closed, not waited for.
  */
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
@@ -114,15 +113,15 @@ export class Connection implements Caller, Member {
       this.#closeSlow();
       return;
     }
-    if (!this.#isCorked) {
-      this.#isCorked = true;
-      this.#wire.cork();
-      process.nextTick(() => {
-        this.#isCorked = false;
-        this.#wire.uncork();
-      });
-    }
+    // The first frame of a tick leaves at once, what follows it in the same tick in one write.
     this.#socket.send(frame);
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#wire.cork();
+    process.nextTick(() => {
+      this.#isCorked = false;
+      this.#wire.uncork();
+    });
   }
 
   settle(isPatient: boolean): Promise<void> | undefined {

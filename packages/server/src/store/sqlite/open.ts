@@ -27,10 +27,12 @@ const MAX_WAL_BYTES = 64 * 1024 * 1024;
 /** A checkpoint waits for the disk; at 4 KiB a page, this is one for every 32 MiB written. */
 const CHECKPOINT_PAGES = 8192;
 
-/** The writes of one turn of the event loop: they are committed together. */
+/** With more writes than this in a turn of the event loop, several runs are at work. */
+const BUSY_WRITES = 8;
+
+/** Writes that are committed together. */
 interface Batch {
   readonly committed: PromiseWithResolvers<void>;
-  readonly flush: NodeJS.Immediate;
   /** Whether it holds anything yet. */
   isUsed: boolean;
 }
@@ -42,6 +44,8 @@ export class Database {
     Record<'begin' | 'commit' | 'save' | 'release' | 'undo', StatementSync>
   >;
   #batch: Batch | undefined;
+  #turnWrites = 0;
+  #isBusy = false;
 
   constructor(db: DatabaseSync, lock: Disposable | undefined) {
     this.#db = db;
@@ -61,12 +65,13 @@ export class Database {
 
   /**
    * Runs `work` at once and as one: all of it happens, or nothing does when it throws or has called
-   * `undo`. Resolves when it is committed, which happens at the end of this turn of the event loop
-   * together with whatever else was written in it: many sessions share one commit.
+   * `undo`. Resolves when it is committed: soon where little is written; else at the end of this
+   * turn of the event loop, so that many sessions share one commit.
    * @throws {ExoclawError} store_error
    */
   async write<T>(work: (undo: () => void) => T): Promise<T> {
     try {
+      this.#countWrite();
       const batch = (this.#batch ??= this.#openBatch());
       const result = this.#runInside(batch, work);
       await batch.committed.promise;
@@ -87,7 +92,7 @@ export class Database {
 
   close(): void {
     if (!this.#db.isOpen) return;
-    this.#commit();
+    if (this.#batch !== undefined) this.#commit(this.#batch);
     try {
       this.#db.close();
     } finally {
@@ -95,12 +100,24 @@ export class Database {
     }
   }
 
+  #countWrite(): void {
+    this.#turnWrites += 1;
+    if (this.#turnWrites > 1) return;
+    setImmediate(() => {
+      this.#isBusy = this.#turnWrites > BUSY_WRITES;
+      this.#turnWrites = 0;
+    });
+  }
+
   #openBatch(): Batch {
     this.#statements.begin.run();
     const committed = Promise.withResolvers<void>();
     // Its writers are told as well; one that has failed on its own does not wait for it.
     committed.promise.catch(() => undefined);
-    return { committed, flush: setImmediate(() => this.#commit()), isUsed: false };
+    const batch = { committed, isUsed: false };
+    if (this.#isBusy) setImmediate(() => this.#commit(batch));
+    else queueMicrotask(() => this.#commit(batch));
+    return batch;
   }
 
   #runInside<T>(batch: Batch, work: (undo: () => void) => T): T {
@@ -125,7 +142,7 @@ export class Database {
         release.run();
       } else {
         // Some failures (a full disk) end the whole transaction, and with it the work of others.
-        this.#endBatch();
+        this.#batch = undefined;
         batch.committed.reject(error);
       }
       throw error;
@@ -134,14 +151,14 @@ export class Database {
 
   /** Ends a batch that holds nothing. */
   #drop(batch: Batch): void {
-    this.#endBatch();
+    this.#batch = undefined;
     if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
     batch.committed.resolve();
   }
 
-  #commit(): void {
-    const batch = this.#endBatch();
-    if (batch === undefined) return;
+  #commit(batch: Batch): void {
+    if (this.#batch !== batch) return;
+    this.#batch = undefined;
     try {
       this.#statements.commit.run();
       batch.committed.resolve();
@@ -149,13 +166,6 @@ export class Database {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       batch.committed.reject(error);
     }
-  }
-
-  #endBatch(): Batch | undefined {
-    const batch = this.#batch;
-    this.#batch = undefined;
-    clearImmediate(batch?.flush);
-    return batch;
   }
 }
 
