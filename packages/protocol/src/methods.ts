@@ -266,12 +266,11 @@ export const METHODS = {
     streams: false,
   },
   'plugin.load': {
-    summary: 'Loads a plugin of the configuration, or a file, at run time',
+    summary: 'Loads a plugin at run time, with the grants the configuration has for its name',
     scope: 'admin',
     params: z.strictObject({
       name: part,
       path: z.string().min(1).max(4096).optional().describe('Default: the configured path'),
-      capabilities: z.array(z.string().max(512)).max(64).optional(),
     }),
     result: plugin,
     streams: false,

@@ -88,6 +88,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
   const vars = Promise.withResolvers<VarStore>();
   const opening = openSandbox({
     minimum: config.sandbox.minimum,
+    ...(config.sandbox.processes === undefined ? {} : { maxProcesses: config.sandbox.processes }),
     vars: {
       read: async (name) => (await vars.promise).read(name),
       write: async (...change) => (await vars.promise).write(...change),
@@ -153,6 +154,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       limits,
       token,
       version: VERSION,
+      metrics: config.telemetry.metrics,
       demo: isDemo(),
       router: () => current.router,
       dispatcher,

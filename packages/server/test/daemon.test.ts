@@ -107,6 +107,7 @@ test('a plugin that is missing, no WASM or hostile leaves the gateway running an
         ['component', component],
       ]
         .map(([name, file]) => `[[plugins]]\nname = "${name}"\npath = "${file}"\n`)
+        .concat(`[[plugins]]\nname = "swapped"\npath = "${ECHO}"\ndigest = "${'0'.repeat(64)}"\n`)
         .join('\n'),
     ),
   );
@@ -117,6 +118,7 @@ test('a plugin that is missing, no WASM or hostile leaves the gateway running an
   assert.match(states.get('missing') ?? '', /no such file/);
   assert.match(states.get('text') ?? '', /WebAssembly/);
   assert.match(states.get('component') ?? '', /component/);
+  assert.match(states.get('swapped') ?? '', /the configuration says 0{64}/);
   const client = await gateway.connect();
   assert.equal(textOf(await client.chat('hi')) === '', false);
 });

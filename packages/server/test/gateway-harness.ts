@@ -242,6 +242,7 @@ export async function openTestGateway(options: TestGatewayOptions = {}): Promise
     allowedHosts: [],
     token: undefined,
     version: '0.1.0',
+    metrics: true,
     demo: false,
     router: () => router,
     dispatcher,

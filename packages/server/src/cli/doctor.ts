@@ -142,8 +142,9 @@ async function examineSandbox(config: Config): Promise<readonly Finding[]> {
     await using plugins = createPluginManager({ sandbox, log });
     await plugins.apply(config.plugins);
     const { level, summary } = sandbox.status();
+    const text = summary.replace(/^sandbox: /u, '');
     return [
-      { subject: 'sandbox', state: level === 'seatbelt' ? 'warning' : 'ok', text: summary },
+      { subject: 'sandbox', state: level === 'seatbelt' ? 'warning' : 'ok', text },
       ...plugins.list().map(({ name, error, tools, channel }): Finding => {
         const subject = `plugin ${name}`;
         if (error === undefined) return { subject, state: 'ok', text: channel ?? tools.join(', ') };

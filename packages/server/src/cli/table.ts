@@ -6,11 +6,11 @@ import type { CommandDef } from 'citty';
 
 export const COMMANDS = {
   onboard: 'Choose a model provider and store its key',
-  gateway: 'Run the gateway: web chat, WebSocket, webhooks',
+  gateway: 'Run the gateway: WebSocket and webhooks',
   chat: 'Talk to an agent from the terminal',
   status: 'What runs, and where',
   doctor: 'Look for problems, each with its remedy',
-  plugin: 'Make, try, load and inspect plugins',
+  plugin: 'Try, load and inspect plugins',
   sessions: 'List and manage conversations',
   usage: 'Tokens and money spent',
   config: 'Check the configuration, show its schema',

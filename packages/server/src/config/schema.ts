@@ -238,7 +238,6 @@ export const configSchema = z.strictObject({
   memory: z
     .strictObject({
       context_tokens: whole(256, 1e7).default(4000).describe('Most that is sent to a model'),
-      episodic_window: whole(0, 1000).default(5).describe('Latest exchanges that are always sent'),
     })
     .prefault({})
     .describe('What is sent to a model besides the message'),

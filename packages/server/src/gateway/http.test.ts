@@ -162,3 +162,8 @@ test('bytes that are no HTTP are answered with 400 and harm nobody else', async 
   assert.match(await text(socket), /^HTTP\/1\.1 400 /);
   assert.equal((await send(gateway, '/health')).status, 200);
 });
+
+test('/metrics is not there when the operator has turned it off', async () => {
+  await using gateway = await openTestGateway({ metrics: false });
+  assert.equal((await send(gateway, '/metrics')).status, 404);
+});

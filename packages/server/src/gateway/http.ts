@@ -95,7 +95,9 @@ function sendMetrics(
   response: ServerResponse,
 ): void {
   const address = request.socket.remoteAddress ?? '';
-  if (auth.isRefused(address)) {
+  if (!context.options.metrics) {
+    sendError(response, { code: 'not_found', message: 'Metrics are off (telemetry.metrics)' });
+  } else if (auth.isRefused(address)) {
     sendError(response, { code: 'rate_limited', message: 'Too many wrong tokens; try later' });
   } else if (auth.verifyBearer(request.headers.authorization, address) === undefined) {
     const message = 'Send the gateway token as "Authorization: Bearer …"';

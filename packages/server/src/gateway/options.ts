@@ -52,6 +52,8 @@ export interface GatewayOptions {
   readonly limits: GatewayLimits;
   readonly token: Secret | undefined;
   readonly version: string;
+  /** Whether `/metrics` is served. */
+  readonly metrics: boolean;
   /** Whether a scripted model answers; told to every client. */
   readonly demo: boolean;
   /** Asked at every message, so that a reloaded configuration counts from then on. */

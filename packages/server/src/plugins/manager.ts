@@ -121,7 +121,7 @@ export function createPluginManager(options: {
       ...[...loaded.values()].map(toInfo),
       ...[...failed.values()].map(({ config, error }) => toFailedInfo(config, error)),
     ],
-    async load({ name, path, capabilities }) {
+    async load({ name, path }) {
       const known = configured.find((config) => config.name === name);
       const file = path ?? known?.path;
       if (file === undefined) {
@@ -134,7 +134,7 @@ export function createPluginManager(options: {
         name,
         path: file,
         digest: path === undefined ? known?.digest : undefined,
-        capabilities: capabilities ?? known?.capabilities ?? [],
+        capabilities: known?.capabilities ?? [],
         config: known?.config ?? {},
         allowUnverified: known?.allowUnverified ?? false,
         limits: known?.limits,

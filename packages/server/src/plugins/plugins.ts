@@ -61,12 +61,14 @@ export interface ChannelAdapter {
 
 export interface PluginManager extends AsyncDisposable {
   list(): readonly PluginInfo[];
-  /** @throws {ExoclawError} plugin_error, with nothing changed. */
+  /**
+   * Loads with the grants of the configuration: a request can't add any.
+   * @throws {ExoclawError} plugin_error, with nothing changed.
+   */
   load(request: {
     readonly name: string;
     /** Default: where the configuration says. */
     readonly path?: string;
-    readonly capabilities?: readonly string[];
   }): Promise<PluginInfo>;
   /** Calls that run finish first. @returns false when nothing of that name is loaded. */
   unload(name: string): Promise<boolean>;

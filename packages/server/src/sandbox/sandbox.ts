@@ -34,6 +34,8 @@ export interface SandboxOptions {
   readonly limits?: Partial<PluginLimits>;
   /** Default: vars live in memory. */
   readonly vars?: VarStore;
+  /** Processes beside the spare one; default by the number of cores. */
+  readonly maxProcesses?: number;
   /** The ABI kernel; default the built one. */
   readonly kernel?: Uint8Array;
   readonly log?: Log;
@@ -58,7 +60,7 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
   const runtime = await findRuntime(options.kernel);
   const pool = new ProcessPool({
     start: () => SandboxProcess.start(runtime),
-    maxProcesses: Math.max(2, Math.min(8, 2 * availableParallelism())),
+    maxProcesses: options.maxProcesses ?? Math.max(2, Math.min(8, 2 * availableParallelism())),
     idleMs: IDLE_MS,
     log,
   });

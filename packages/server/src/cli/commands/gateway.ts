@@ -11,7 +11,7 @@ import { EXIT, output, warn } from '../output.ts';
 import { COMMON_ARGS } from '../table.ts';
 
 export default defineCommand({
-  meta: { description: 'Run the gateway: web chat, WebSocket, webhooks' },
+  meta: { description: 'Run the gateway: WebSocket and webhooks' },
   args: {
     ...COMMON_ARGS,
     port: { type: 'string', description: 'TCP port; 0 takes a free one' },

@@ -105,5 +105,5 @@ function describe({ provider, model, config, key }: OnboardResult): string {
   return `Ready.
 ${formatPairs(lines).replaceAll(/^/gm, '  ')}
 
-Next: "exoclaw gateway" for the web chat, or "exoclaw chat" right here.`;
+Next: "exoclaw chat" right here, or "exoclaw gateway" to serve other clients.`;
 }

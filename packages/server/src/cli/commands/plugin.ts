@@ -54,7 +54,6 @@ const load = defineCommand({
   args: {
     ...ARGS,
     ...NAME,
-    ...GRANT,
     path: { type: 'string', description: 'The .wasm file; default: as configured' },
   },
   async run({ args }) {
@@ -62,7 +61,6 @@ const load = defineCommand({
     const loaded = await client.call('plugin.load', {
       name: args.name,
       ...(args.path === undefined ? {} : { path: path.resolve(args.path) }),
-      ...(args.grant === undefined ? {} : { capabilities: [...toGrants(args.grant)] }),
     });
     output(args.json, loaded, () => escapeControl(`Loaded ${loaded.name} (${loaded.digest})`));
   },

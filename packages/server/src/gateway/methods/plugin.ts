@@ -15,12 +15,11 @@ export function createPluginHandlers({ options }: GatewayContext): PluginHandler
   return {
     'plugin.list': () => ({ plugins: plugins.list().map(toWirePlugin) }),
 
-    'plugin.load': async ({ name, path, capabilities }) =>
+    'plugin.load': async ({ name, path }) =>
       toWirePlugin(
         await plugins.load({
           name,
           ...(path === undefined ? {} : { path }),
-          ...(capabilities === undefined ? {} : { capabilities }),
         }),
       ),
 
