@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import wabt from 'wabt';
 import { openDaemon } from '../src/daemon.ts';
 import { createSilentLog } from '../src/lib/log.ts';
 import {
@@ -121,6 +122,44 @@ test('a plugin that is missing, no WASM or hostile leaves the gateway running an
   assert.match(states.get('swapped') ?? '', /the configuration says 0{64}/);
   const client = await gateway.connect();
   assert.equal(textOf(await client.chat('hi')) === '', false);
+});
+
+test('a plugin that loops or crashes in describe is refused, and the gateway starts without it', async () => {
+  await using provider = await startProviderServer();
+  using files = createHome();
+  const { parseWat } = await wabt();
+  const configs = Object.entries({
+    loops: '(loop $again (br $again)) (i32.const 0)',
+    crashes: '(unreachable)',
+  }).map(([name, body]) => {
+    const file = path.join(files.path, `${name}.wasm`);
+    const text = `(module
+      (func (export "describe") (result i32) ${body})
+      (func (export "handle_tool_call") (result i32) (i32.const 0)))`;
+    writeFileSync(file, parseWat(name, text).toBinary({}).buffer);
+    return `[[plugins]]\nname = "${name}"\npath = "${file}"\nlimits = { deadline_ms = 200 }\n`;
+  });
+  await using gateway = await startDaemon(toConfig(provider.url, configs.join('\n')));
+  const errors = new Map(gateway.daemon.plugins.list().map(({ name, error }) => [name, error]));
+  assert.match(errors.get('loops') ?? '', /"describe" failed: timeout/);
+  assert.match(errors.get('crashes') ?? '', /"describe" failed: guest_trap/);
+  const frames = await (await gateway.connect()).chat('hi');
+  assert.deepEqual(eventsOf(frames).at(-1), 'done');
+});
+
+test('plugins follow the configuration: taken out they are gone, put back they are offered', async () => {
+  await using provider = await startProviderServer();
+  await using gateway = await startDaemon(toConfig(provider.url));
+  const client = await gateway.connect();
+  const offered = async (config: string) => {
+    gateway.home.configure(config);
+    await gateway.daemon.reload();
+    await client.chat('hello');
+    return JSON.stringify(provider.requests.at(-1)?.body['tools'] ?? []).includes('echo');
+  };
+  const full = toConfig(provider.url);
+  const bare = full.replace('tools = ["echo"]', '').replace(/\[\[plugins\]\][^[]*/u, '');
+  assert.deepEqual([await offered(bare), await offered(full)], [false, true]);
 });
 
 test('a plugin can be loaded and unloaded while running; a failed load changes nothing', async () => {
