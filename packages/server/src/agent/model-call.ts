@@ -7,7 +7,7 @@ import type { Clock } from '../lib/clock.ts';
 import { createId } from '../lib/id.ts';
 import type { LlmEvent, LlmRequest, StopReason } from '../llm/provider.ts';
 import type { Meter, SettledCall } from '../meter/meter.ts';
-import type { AssistantMessage, CallStatus, Message } from '../store/store.ts';
+import type { AssistantMessage, CallStatus, Message, TokenUsage } from '../store/store.ts';
 import type { Agent } from './agent.ts';
 import type { RunEvent } from './events.ts';
 
@@ -60,7 +60,9 @@ export async function* callModel(
   const startedAtMs = deps.clock.now();
   let receivedText = '';
   let last: Extract<LlmEvent, { type: 'finish' | 'error' }> | undefined;
-  // Figures that come early are kept for the case of a crash; the text does not wait for that.
+  // Figures that come early are kept for the case of a crash, behind the first text: that is what
+  // somebody waits for.
+  let early: TokenUsage | undefined;
   let noted: Promise<void> | undefined;
   const settle = async (status: CallStatus): Promise<SettledCall> => {
     await noted;
@@ -90,10 +92,13 @@ export async function* callModel(
       } else if (event.type === 'tool-call') {
         const { id, name, input: toolInput } = event.call;
         yield { type: 'tool-call', id, name, input: toolInput };
-      } else if (event.type === 'usage') {
-        noted = deps.meter.note(callId, event.usage);
       } else if (event.type === 'finish' || event.type === 'error') {
         last = event;
+      }
+      if (event.type === 'usage') early = event.usage;
+      else if (early !== undefined) {
+        noted = deps.meter.note(callId, early);
+        early = undefined;
       }
     }
     streamed = true;

@@ -32,7 +32,7 @@ export function createHttpFetch(options: HttpFetchOptions): typeof fetch {
     const request = (secure ? https : http).request(url, {
       method: init.method ?? 'GET',
       agent: secure ? agents['https:'] : agents['http:'],
-      headers: Object.fromEntries(new Headers(init.headers)),
+      headers: toPlainHeaders(init.headers),
     });
     const signal = init.signal ?? undefined;
     const onAbort = (): void => {
@@ -127,6 +127,13 @@ function drain(message: http.IncomingMessage, clock: Clock): void {
     // It ended in time.
     () => undefined,
   );
+}
+
+/** The SDK gives a plain object already. */
+function toPlainHeaders(headers: RequestInit['headers']): Record<string, string> {
+  return headers === undefined || headers instanceof Headers || Array.isArray(headers)
+    ? Object.fromEntries(new Headers(headers))
+    : { ...(headers as Record<string, string>) };
 }
 
 function toHeaders(message: http.IncomingMessage): Headers {

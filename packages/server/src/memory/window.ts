@@ -13,8 +13,8 @@ import { SoulReader } from './soul.ts';
 const MAX_MESSAGES = 400;
 /** Messages read at a time, from the newest back, until the window is full. */
 const PAGE = 64;
-/** Read first: what is new since the last context is seldom more. */
-const FIRST_PAGE = 8;
+/** Read first: a run without tools, and the message that came after it, are three. */
+const FIRST_PAGE = 3;
 /** After a stride the window is this full, so that it can grow again before the next one. */
 const STRIDE_FILL = 0.6;
 /** Windows that are kept ready, for the sessions that talked last. */
@@ -69,15 +69,14 @@ async function readRuns(
   last: readonly WindowRun[],
   room: number,
 ): Promise<readonly WindowRun[]> {
-  const newest = await store.readMessages(sessionKey, { limit: FIRST_PAGE });
+  let history = await store.readMessages(sessionKey, { limit: FIRST_PAGE });
   const known = last.at(-1);
-  // The last known run is read again: its answer came after its context.
-  const overlap = newest.findIndex(({ seq }) => seq === known?.seq);
-  if (known !== undefined && newest[overlap]?.runId === known.runId) {
-    return [...last.slice(0, -1), ...toRuns(newest.slice(overlap), runId)];
-  }
-  let history = newest;
   for (;;) {
+    // The last known run is read again: its answer came after its context.
+    const overlap = history.findIndex(({ seq }) => seq === known?.seq);
+    if (known !== undefined && history[overlap]?.runId === known.runId) {
+      return [...last.slice(0, -1), ...toRuns(history.slice(overlap), runId)];
+    }
     const runs = toRuns(history, runId);
     const oldest = history[0]?.seq ?? 1;
     if (oldest === 1 || history.length >= MAX_MESSAGES || sumTokens(runs) > room) return runs;

@@ -97,7 +97,7 @@ export function createBudgets(
   const release = db.prepare(
     'DELETE FROM reservation WHERE call_id = ? RETURNING tokens, nano_usd, lines',
   );
-  const list = db.prepare('SELECT * FROM reservation ORDER BY n');
+  const list = db.prepare('SELECT * FROM reservation ORDER BY at_ms, call_id');
 
   const readUse = (scope: string, period: string): BudgetUse => {
     const row = get.get(scope, period);

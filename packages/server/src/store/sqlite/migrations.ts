@@ -9,6 +9,7 @@ import { ExoclawError } from '../../lib/error.ts';
 /** "exoc" in ASCII: tells our files from any other SQLite database (`PRAGMA application_id`). */
 const APPLICATION_ID = 0x65786f63;
 
+// Every page that a write touches is written to the log as a whole: an index has to earn its keep.
 const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE counter (
@@ -18,7 +19,7 @@ const MIGRATIONS: readonly string[] = [
   INSERT INTO counter VALUES ('epoch', 0);
 
   CREATE TABLE inbox (
-    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    n INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     body TEXT NOT NULL
   ) STRICT;
@@ -34,7 +35,6 @@ const MIGRATIONS: readonly string[] = [
     updated_at_ms INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX session_by_update ON session (updated_at_ms);
-  CREATE INDEX session_by_agent ON session (agent_id, updated_at_ms);
 
   CREATE TABLE run (
     id TEXT PRIMARY KEY,
@@ -47,7 +47,6 @@ const MIGRATIONS: readonly string[] = [
     error TEXT
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX run_by_session ON run (session_key);
-  CREATE INDEX run_started ON run (started_at_ms) WHERE state = 'started';
 
   CREATE TABLE step (
     run_id TEXT NOT NULL REFERENCES run (id),
@@ -65,7 +64,7 @@ const MIGRATIONS: readonly string[] = [
     body TEXT NOT NULL,
     at_ms INTEGER NOT NULL,
     PRIMARY KEY (session_key, seq)
-  ) STRICT;
+  ) STRICT, WITHOUT ROWID;
   CREATE INDEX message_by_run ON message (run_id);
 
   CREATE TABLE budget (
@@ -79,8 +78,7 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE reservation (
-    n INTEGER PRIMARY KEY AUTOINCREMENT,
-    call_id TEXT NOT NULL UNIQUE,
+    call_id TEXT PRIMARY KEY,
     run_id TEXT NOT NULL,
     session_key TEXT NOT NULL,
     agent_id TEXT NOT NULL,
@@ -91,10 +89,10 @@ const MIGRATIONS: readonly string[] = [
     lines TEXT NOT NULL,
     noted TEXT,
     at_ms INTEGER NOT NULL
-  ) STRICT;
+  ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE ledger (
-    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    n INTEGER PRIMARY KEY,
     call_id TEXT NOT NULL UNIQUE,
     run_id TEXT NOT NULL,
     session_key TEXT NOT NULL,

@@ -155,7 +155,7 @@ suite('repairSqlite()', () => {
     await using folder = await makeFolder();
     await fill(folder.path);
     await damage(folder.path, 'ledger', 0.5, 0.6);
-    await damage(folder.path, 'sqlite_autoindex_message_1', 0, 1);
+    await damage(folder.path, 'message_by_run', 0, 1);
     assert.deepEqual(repairSqlite(folder.path, DAY_MS).incomplete, ['ledger']);
     await using store = await openSqliteStore({ path: folder.path });
     assert.ok((await store.nextEpoch()) > 1_000_000);

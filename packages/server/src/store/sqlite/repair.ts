@@ -40,9 +40,9 @@ const TABLES: readonly (readonly [table: string, key: readonly string[]])[] = [
   ['session', ['key']],
   ['run', ['id']],
   ['step', ['rowid']],
-  ['message', ['rowid']],
+  ['message', ['session_key', 'seq']],
   ['budget', ['scope', 'period']],
-  ['reservation', ['n']],
+  ['reservation', ['call_id']],
   ['ledger', ['n']],
   ['plugin_var', ['rowid']],
 ];
@@ -60,8 +60,9 @@ const MEND = `
   DELETE FROM run WHERE state = 'started' AND id NOT IN (SELECT run_id FROM message);
   DELETE FROM step WHERE run_id NOT IN (SELECT id FROM run WHERE state = 'started');
   UPDATE message SET seq = -place.n FROM (
-    SELECT rowid AS id, row_number() OVER (PARTITION BY session_key ORDER BY seq) AS n FROM message
-  ) AS place WHERE message.rowid = place.id;
+    SELECT session_key, seq, row_number() OVER (PARTITION BY session_key ORDER BY seq) AS n
+    FROM message
+  ) AS place WHERE message.session_key = place.session_key AND message.seq = place.seq;
   UPDATE message SET seq = -seq;
   UPDATE session SET head = (SELECT count(*) FROM message WHERE session_key = session.key);
   UPDATE counter SET value = max(value, (SELECT coalesce(max(epoch), 0) FROM session)) + ${EPOCH_GAP}
