@@ -8,36 +8,24 @@ import path from 'node:path';
 
 const SOURCE = 'packages/server/src';
 
+const BELOW_CLI = [
+  'gateway',
+  'router',
+  'agent',
+  'plugins',
+  'sandbox',
+  'memory',
+  'meter',
+  'store',
+  'bus',
+  'llm',
+  'config',
+];
+
 /** Folder → folders it may import, besides itself, `lib` and `@exoclaw/protocol`. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
-  '.': [
-    'cli',
-    'gateway',
-    'router',
-    'agent',
-    'plugins',
-    'sandbox',
-    'memory',
-    'meter',
-    'store',
-    'bus',
-    'llm',
-    'config',
-  ],
-  cli: [
-    '.',
-    'gateway',
-    'router',
-    'agent',
-    'plugins',
-    'sandbox',
-    'memory',
-    'meter',
-    'store',
-    'bus',
-    'llm',
-    'config',
-  ],
+  '.': ['cli', ...BELOW_CLI],
+  cli: ['.', ...BELOW_CLI],
   gateway: ['router', 'agent', 'plugins', 'sandbox', 'memory', 'meter', 'store'],
   router: ['agent', 'store', 'bus'],
   agent: ['plugins', 'llm', 'memory', 'meter', 'store'],

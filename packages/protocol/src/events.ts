@@ -3,10 +3,8 @@
  * an `error` too. `seq` counts the events of one run from 1 and is what `chat.resume` takes.
  */
 import * as z from 'zod';
-import { ERRORS, type ErrorCode } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
 import type { RpcRequest } from './rpc.ts';
-
-const codes = Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]];
 
 const acceptedEvent = z.object({
   session: z.string(),
@@ -101,37 +99,4 @@ export function toEventFrame(
   return request.dialect === 'plain'
     ? { id: request.id, ...event }
     : { jsonrpc: '2.0', method: 'chat.event', params: { id: request.id, ...event } };
-}
-
-const withData = [
-  'accepted',
-  'message',
-  'text',
-  'tool_use',
-  'tool_result',
-  'usage',
-  'restart',
-  'end',
-] as const satisfies readonly Exclude<EventName, 'error' | 'done'>[];
-
-const streamEventFrame = z.discriminatedUnion('event', [
-  ...withData.map((event) =>
-    z.object({ event: z.literal(event), data: EVENTS[event], seq: z.number().int().optional() }),
-  ),
-  z.object({
-    event: z.literal('error'),
-    data: z.string(),
-    code: z.enum(codes).catch('internal'),
-    seq: z.number().int().optional(),
-  }),
-  z.object({ event: z.literal('done'), seq: z.number().int().optional() }),
-] as unknown as [z.ZodObject<{ event: z.ZodLiteral<EventName> }>]);
-
-/**
- * Reads the `event` part of a frame on the client's side.
- * @returns undefined for an event this version does not know, which a client skips.
- */
-export function parseStreamEvent(frame: unknown): StreamEvent | undefined {
-  const parsed = streamEventFrame.safeParse(frame);
-  return parsed.success ? (parsed.data as unknown as StreamEvent) : undefined;
 }

@@ -2,7 +2,6 @@
 export { CLOSE, ERRORS, isErrorCode, type ErrorCode, type ErrorSpec } from './errors.ts';
 export {
   EVENTS,
-  parseStreamEvent,
   toEventFrame,
   type EventData,
   type EventName,
