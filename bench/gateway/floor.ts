@@ -1,7 +1,7 @@
 /**
  * The floor: the least that a hop WebSocket → provider → WebSocket costs on this machine. It speaks
  * as much of the wire protocol as the load needs, with frames read and written by hand, and sends
- * the whole history from memory: no checks, no store, no metering, no tools, no limits. Not a
+ * the last messages from memory: no checks, no store, no metering, no tools, no limits. Not a
  * product; what stands beside it in a table is measured against it. Arguments: port, provider URL.
  */
 import { createHash } from 'node:crypto';
@@ -9,6 +9,8 @@ import http from 'node:http';
 import type { Duplex } from 'node:stream';
 
 const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+/** Messages it keeps and sends: about what fits into the context of a gateway under this load. */
+const MAX_MESSAGES = 99;
 const TEXT = 1;
 const CLOSE = 8;
 const PING = 9;
@@ -29,6 +31,8 @@ function chat({ id, params }: ChatRequest, send: Send): void {
   const history = sessions.get(params.peer) ?? [];
   sessions.set(params.peer, history);
   history.push({ role: 'user', content: params.content });
+  // An odd number is kept, so that it begins with what a user wrote.
+  history.splice(0, history.length - MAX_MESSAGES);
   const system = 'You are a helpful assistant in a chat application.';
   const body = JSON.stringify({
     model: 'bench',

@@ -23,7 +23,6 @@ class Side {
   readonly #server: Server;
   readonly #clients: readonly Client[];
   readonly #samples: Sample[] = [];
-  #first: readonly Sample[] = [];
   #seconds = 0;
   #cpuMs = 0;
 
@@ -33,8 +32,7 @@ class Side {
   }
 
   async warmUp(messages: number): Promise<void> {
-    const { samples } = await this.#send(messages);
-    this.#first = samples;
+    await this.#send(messages);
   }
 
   async measure(messages: number): Promise<void> {
@@ -47,11 +45,6 @@ class Side {
 
   get overheadMs(): readonly number[] {
     return this.#samples.map((sample) => sample.overheadMs);
-  }
-
-  /** Of the messages that warmed it up: the engine has not compiled much yet. */
-  get firstOverheadMs(): readonly number[] {
-    return this.#first.map((sample) => sample.overheadMs);
   }
 
   get totalMs(): readonly number[] {
@@ -108,7 +101,7 @@ export const message: Bench = {
   name: 'message',
   title: 'One message after the other in one session',
   async run() {
-    const sides = await compare({ sessions: 1, warmUp: 300, rounds: 5, perRound: 60 });
+    const sides = await compare({ sessions: 1, warmUp: 60, rounds: 4, perRound: 60 });
     const overhead = 'overhead to first text';
     return {
       figures: [
@@ -117,9 +110,6 @@ export const message: Bench = {
           bar: { ratioAtMost: 3 },
         },
         toFigure(sides, `${overhead}, p95`, 'ms', (side) => toPercentile(side.overheadMs, 0.95)),
-        toFigure(sides, `${overhead}, first 300 after the start, p50`, 'ms', (side) =>
-          toMedian(side.firstOverheadMs),
-        ),
         toFigure(sides, 'whole answer, p50', 'ms', (side) => toMedian(side.totalMs)),
         toFigure(sides, 'CPU per message', 'ms', (side) => side.cpuMs),
       ],

@@ -61,8 +61,7 @@ export class FakeRun implements RunHandle {
   }
 
   start(attempt = 1): this {
-    const { messageId } = this;
-    this.log.append({ type: 'run-start', messageId, content: this.request.content, attempt });
+    this.log.append({ type: 'run-start', content: this.request.content, attempt });
     return this;
   }
 

@@ -20,7 +20,6 @@ export type RunStopReason =
 export type RunEvent =
   | {
       readonly type: 'run-start';
-      readonly messageId: string;
       readonly content: string;
       /** 1 for the first try; higher when an earlier process died in the middle of this run. */
       readonly attempt: number;

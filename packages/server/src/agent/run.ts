@@ -95,8 +95,8 @@ export async function* runAgent(
     deadline,
     context: undefined,
   };
-  const { id: runId, content } = input.message;
-  yield { type: 'run-start', messageId: runId, content, attempt: input.attempt };
+  const { content } = input.message;
+  yield { type: 'run-start', content, attempt: input.attempt };
   yield* replay(run.transcript);
 
   let ending = yield* converse(run);

@@ -263,25 +263,13 @@ class LocalDispatcher implements Dispatcher {
     const { store, run: deps } = this.#options;
     const attempt = begun.kind === 'new' ? 1 : begun.attempts;
     const agent = this.#options.agent(message.agentId);
-    const problem =
-      attempt > MAX_ATTEMPTS
-        ? 'this message stopped the gateway several times and was set aside'
-        : agent === undefined
-          ? `agent "${message.agentId}" is not configured any more`
-          : undefined;
-    if (problem !== undefined || agent === undefined) {
-      const error = { code: 'internal', message: problem ?? '' };
-      await store.commitRun({
-        id: message.id,
-        sessionKey: message.sessionKey,
-        epoch: this.#epoch,
-        state: 'dead',
-        messages: [],
-        error,
-        atMs: deps.clock.now(),
-      });
-      this.#fail(run, agent === undefined ? 'no_agent' : 'internal', error.message);
-      return;
+    if (agent === undefined) {
+      const reason = `agent "${message.agentId}" is not configured any more`;
+      return this.#setAside(message, run, 'no_agent', reason);
+    }
+    if (attempt > MAX_ATTEMPTS) {
+      const reason = 'this message stopped the gateway several times and was set aside';
+      return this.#setAside(message, run, 'internal', reason);
     }
     const input = {
       message,
@@ -293,6 +281,26 @@ class LocalDispatcher implements Dispatcher {
     for await (const event of runAgent(agent, input, { ...deps, store }, { signal })) {
       run.log.append(event);
     }
+  }
+
+  /** Ends a run that can't be answered, so that it is not tried again. */
+  async #setAside(
+    { id, sessionKey }: InboundMessage,
+    run: ActiveRun,
+    code: ErrorCode,
+    message: string,
+  ): Promise<void> {
+    const { store, run: deps } = this.#options;
+    await store.commitRun({
+      id,
+      sessionKey,
+      epoch: this.#epoch,
+      state: 'dead',
+      messages: [],
+      error: { code, message },
+      atMs: deps.clock.now(),
+    });
+    this.#fail(run, code, message);
   }
 
   async #findRun(

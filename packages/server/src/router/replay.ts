@@ -12,7 +12,7 @@ export async function replayRun(
   for (const { message } of await store.readRun(run.id)) {
     if (message.role === 'user') {
       const { content } = message;
-      events.push({ type: 'run-start', messageId: run.id, content, attempt: 1 });
+      events.push({ type: 'run-start', content, attempt: 1 });
     } else if (message.role === 'tool-result') {
       const { toolCallId: id, name, content, isError } = message;
       events.push({ type: 'tool-result', id, name, content, isError, durationMs: 0 });

@@ -4,7 +4,7 @@ import type { RunEvent } from '../agent/events.ts';
 import { RunLog } from './run-log.ts';
 import { Watchers } from './watchers.ts';
 
-const START: RunEvent = { type: 'run-start', messageId: 'm', content: 'hi', attempt: 1 };
+const START: RunEvent = { type: 'run-start', content: 'hi', attempt: 1 };
 const END: RunEvent = { type: 'run-end', stopReason: 'stop' };
 
 function text(value: string): RunEvent {

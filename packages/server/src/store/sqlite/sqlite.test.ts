@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
 import { testStore } from '../conformance.ts';
-import { answer, makeMessage, SESSION } from '../test/harness.ts';
+import { answer, makeLine, makeMessage, makeReservation, SESSION } from '../test/harness.ts';
 import { checkSqlite } from './repair.ts';
 import { openSqliteStore } from './sqlite.ts';
 
@@ -37,6 +37,34 @@ testStore('sqlite', async () => {
 });
 
 suite('openSqliteStore()', () => {
+  test('of writes that share a commit, one that fails or is refused takes no other with it', async () => {
+    await using folder = await makeFolder();
+    {
+      await using store = await openSqliteStore({ path: folder.path });
+      // Enough in one turn of the event loop to make the next ones share their commit.
+      await Promise.all(Array.from({ length: 20 }, (_, n) => store.putInbox(makeMessage(`a${n}`))));
+      await new Promise(setImmediate);
+      const limited = [makeLine('free'), makeLine('full', 10)];
+      const results = await Promise.allSettled([
+        store.putInbox(makeMessage('b1')),
+        store.journalStep('no such run', 1, { kind: 'intent', toolCallId: 't' }),
+        store.putInbox(makeMessage('b2')),
+        store.reserve(makeReservation('c', limited, { tokens: 100 })),
+        store.putInbox(makeMessage('b3')),
+      ]);
+      assert.deepEqual(
+        results.map(({ status }) => status),
+        ['fulfilled', 'rejected', 'fulfilled', 'fulfilled', 'fulfilled'],
+      );
+    }
+    await using store = await openSqliteStore({ path: folder.path });
+    const kept = (await store.listInbox()).map(({ id }) => id);
+    assert.deepEqual(kept.slice(20), ['b1', 'b2', 'b3']);
+    assert.deepEqual(await store.listReservations(), []);
+    const [free] = await store.readBudgets([makeLine('free')]);
+    assert.equal(free?.heldTokens, 0);
+  });
+
   test('describes itself, in memory and on disk', async () => {
     await using folder = await makeFolder();
     await using memory = await openSqliteStore({ path: ':memory:' });
